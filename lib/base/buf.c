@@ -42,10 +42,10 @@ mgr_buf_reserve(struct mgr_buf *b, size_t n)
 {
 	size_t have = mgr_buf_n(b);
 
-	if (n <= b->cap - b->end)
-		return 0;
 	if (b->limit != 0 && (have > b->limit || n > b->limit - have))
 		return -EMSGSIZE;
+	if (n <= b->cap - b->end)
+		return 0;
 	/* Moving what waits is cheap as long as half of the memory is free. */
 	if (b->cap >= n && have <= (b->cap - n) / 2) {
 		pack(b);
@@ -127,26 +127,35 @@ mgr_buf_addu(struct mgr_buf *b, uint64_t value)
 	return mgr_buf_add(b, text, mgr_num_format(text, value));
 }
 
-int
-mgr_buf_vaddf(struct mgr_buf *b, const char *fmt, va_list ap)
+/* As reserve, with one byte behind for a NUL, which is not content. */
+static int
+reserve_text(struct mgr_buf *b, size_t n)
 {
-	va_list again;
-	int r = mgr_buf_reserve(b, 128);
+	size_t limit = b->limit;
+	int r = mgr_buf_reserve(b, n);
 
 	if (r < 0)
 		return r;
+	b->limit = 0;
+	r = mgr_buf_reserve(b, n + 1);
+	b->limit = limit;
+	return r;
+}
+
+int
+mgr_buf_vaddf(struct mgr_buf *b, const char *fmt, va_list ap)
+{
+	size_t room = b->cap - b->end;
+	va_list again;
+
 	va_copy(again, ap);
-	int n = vsnprintf(mgr_buf_tail(b), b->cap - b->end, fmt, ap);
-	if (n >= 0 && (size_t)n >= b->cap - b->end) {
-		r = mgr_buf_reserve(b, (size_t)n + 1);
-		if (r == 0)
-			n = vsnprintf(mgr_buf_tail(b), b->cap - b->end, fmt, again);
-	}
+	int n = vsnprintf(room > 0 ? mgr_buf_tail(b) : NULL, room, fmt, ap);
+	int r = n < 0 ? -EINVAL : reserve_text(b, (size_t)n);
+	if (r == 0 && (size_t)n >= room)
+		n = vsnprintf(mgr_buf_tail(b), (size_t)n + 1, fmt, again);
 	va_end(again);
 	if (r < 0)
 		return r;
-	if (n < 0)
-		return -EINVAL;
 	b->end += (size_t)n;
 	return 0;
 }
@@ -165,12 +174,7 @@ mgr_buf_addf(struct mgr_buf *b, const char *fmt, ...)
 const char *
 mgr_buf_str(struct mgr_buf *b)
 {
-	size_t limit = b->limit;
-
-	b->limit = 0; /* the NUL is not content */
-	int r = mgr_buf_reserve(b, 1);
-	b->limit = limit;
-	if (r < 0)
+	if (reserve_text(b, 0) < 0)
 		return "";
 	*mgr_buf_tail(b) = '\0';
 	return mgr_buf_p(b);

@@ -34,7 +34,7 @@ mgr_buf_n(const struct mgr_buf *b)
 static inline char *
 mgr_buf_p(const struct mgr_buf *b)
 {
-	return b->data + b->off;
+	return b->data == NULL ? NULL : b->data + b->off; /* NULL + 0 is undefined */
 }
 
 /* Makes room for n more bytes: 0, -ENOMEM, or -EMSGSIZE past the limit.  Then write to mgr_buf_tail. */
@@ -43,7 +43,7 @@ int mgr_buf_reserve(struct mgr_buf *b, size_t n);
 static inline char *
 mgr_buf_tail(const struct mgr_buf *b)
 {
-	return b->data + b->end;
+	return b->data == NULL ? NULL : b->data + b->end;
 }
 
 /* Says that n bytes were written to the reserved tail. */

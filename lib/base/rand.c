@@ -45,7 +45,7 @@ mgr_rand_backoff(int64_t base_ns, int64_t max_ns, unsigned tries)
 	int64_t top = base_ns;
 
 	for (unsigned i = 0; i < tries && top < max_ns; i++)
-		top *= 2;
+		top = top > max_ns / 2 ? max_ns : top * 2;
 	if (top > max_ns)
 		top = max_ns;
 	int64_t delay_ns = (int64_t)mgr_rand_below((uint64_t)top + 1);
