@@ -17,6 +17,7 @@ static struct {
 	const char *prog;
 	enum mgr_log_level level;
 	uint64_t dropped;
+	pid_t pid; /* asked once: a busy server logs a line per request */
 } self = {.prog = "mgr", .level = MGR_INFO};
 
 void
@@ -24,6 +25,7 @@ mgr_log_init(const char *prog, enum mgr_log_level level)
 {
 	self.prog = prog;
 	self.level = level;
+	self.pid = getpid();
 }
 
 int
@@ -94,8 +96,10 @@ mgr_log(enum mgr_log_level level, const char *event, const char *fmt, ...)
 
 	if (level > self.level)
 		return;
+	if (self.pid == 0)
+		self.pid = getpid();
 	mgr_clock_text(when, mgr_wall_ns());
-	int n = snprintf(line, sizeof(line), "%s %s[%d] %s %s%s", when, self.prog, (int)getpid(),
+	int n = snprintf(line, sizeof(line), "%s %s[%d] %s %s%s", when, self.prog, (int)self.pid,
 			 names[level], event, fmt[0] != '\0' ? " " : "");
 	if (n < 0 || n > MGR_LOG_LINE_MAX)
 		return;
