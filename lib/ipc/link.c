@@ -11,6 +11,7 @@
 #include "os/clock.h"
 #include "os/io.h"
 #include "os/sock.h"
+#include "wire/frame.h"
 
 #define GREETING_NS (2 * MGR_S)
 #define BELT_NS MGR_S
@@ -23,6 +24,14 @@ struct hello {
 	uint32_t meta_max, reserved;
 };
 _Static_assert(sizeof(struct hello) == 24, "greeting layout");
+
+const struct mgr_lane_conf mgr_links_standard = {
+	.slots = MGR_LANE_SLOTS,
+	.bytes = MGR_LANE_BYTES,
+	.meta_max = MGR_FRAME_META_MAX,
+	.body_max = MGR_FRAME_BODY_MAX,
+	.deadline_max_ns = 86400 * MGR_S,
+};
 
 static const struct mgr_lane_ops lane_ops;
 

@@ -11,6 +11,9 @@
 #include "ipc/lane.h"
 #include "os/loop.h"
 
+/* What every program of the toolkit uses: both ends of a lane must have the same numbers. */
+extern const struct mgr_lane_conf mgr_links_standard;
+
 struct mgr_link;
 struct mgr_links;
 

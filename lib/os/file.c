@@ -156,8 +156,9 @@ read_pid(int fd, pid_t *ret_pid)
 	ssize_t n = pread(fd, text, sizeof(text), 0);
 	uint64_t pid;
 
-	if (n > 1 && text[n - 1] == '\n' && mgr_num_parse(text, (size_t)n - 1, INT32_MAX, &pid) == 0 &&
-	    pid > 0)
+	const char *lf = n > 0 ? memchr(text, '\n', (size_t)n) : NULL; /* the holder may say more below */
+
+	if (lf != NULL && mgr_num_parse(text, (size_t)(lf - text), INT32_MAX, &pid) == 0 && pid > 0)
 		*ret_pid = (pid_t)pid;
 }
 
