@@ -121,6 +121,8 @@ class Stack:
         self.port = int(port)
 
     def log(self):
+        if not os.path.exists(self.log_path):
+            return ''
         with open(self.log_path, errors='backslashreplace') as f:
             return f.read()
 
