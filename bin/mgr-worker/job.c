@@ -227,14 +227,21 @@ static const struct mgr_task_ops task_ops = {
 	.started = task_started,
 };
 
+/* A whole answer without a body, made here. */
 static void
-answer_ping(struct job *j)
+answer(struct job *j, unsigned status, const char *message)
 {
-	static const char meta[] = "{\"status\":200}\n";
-	struct mgr_lane_head head = {.meta_n = sizeof(meta) - 1, .body_n = 0, .info = 200};
+	MGR_AUTO_BUF struct mgr_buf meta = {0};
 
+	mgr_buf_addf(&meta, "{\"status\":%u", status);
+	if (message != NULL) {
+		mgr_buf_adds(&meta, ",\"message\":");
+		mgr_json_add_string(&meta, message, strlen(message));
+	}
+	mgr_buf_adds(&meta, "}\n");
+	struct mgr_lane_head head = {.meta_n = (uint32_t)mgr_buf_n(&meta), .body_n = 0, .info = status};
 	mgr_lane_answer(lane_of(j), j->slot, &head);
-	mgr_lane_append(lane_of(j), j->slot, meta, sizeof(meta) - 1);
+	mgr_lane_append(lane_of(j), j->slot, mgr_buf_p(&meta), mgr_buf_n(&meta));
 	finish(j, MGR_OUT_OK, 0);
 }
 
@@ -252,6 +259,12 @@ static const struct {
 static void
 refuse(struct job *j, int r)
 {
+	const char *why = mgr_pool_refusal(j->worker->pool);
+
+	if (r == -EINVAL && why[0] != '\0' && !(j->head.info & MGR_CALL_DISPATCH)) {
+		answer(j, 400, why);
+		return;
+	}
 	for (size_t i = 0; i < MGR_N(refusals); i++) {
 		if (refusals[i].error == -r) {
 			finish(j, (uint8_t)refusals[i].outcome, refusals[i].retry_ns);
@@ -289,7 +302,7 @@ submit(struct job *j)
 	bool dispatch = (j->head.info & MGR_CALL_DISPATCH) != 0;
 
 	if (j->head.info & MGR_CALL_PING) {
-		answer_ping(j);
+		answer(j, 200, NULL);
 		return;
 	}
 	j->task.ops = &task_ops;

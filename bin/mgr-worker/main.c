@@ -9,6 +9,7 @@
 #include "os/child.h"
 #include "os/clock.h"
 #include "os/log.h"
+#include "wire/route.h"
 
 #define AT(member) offsetof(struct worker_options, reg.member)
 #define LINGER_NS (200 * MGR_MS)
@@ -86,6 +87,10 @@ check_command_line(struct worker *w, int argc, char **argv)
 
 	if (w->options->name == NULL || !mgr_text_is_name(w->options->name, strlen(w->options->name))) {
 		mgr_log(MGR_ERR, "usage", "why=\"--name is required: 1-64 of A-Z a-z 0-9 _ . -\"");
+		return MGR_EXIT_USAGE;
+	}
+	if (mgr_route_is_reserved(w->options->name, strlen(w->options->name))) {
+		mgr_log(MGR_ERR, "usage", "why=\"the name %s is reserved\"", w->options->name);
 		return MGR_EXIT_USAGE;
 	}
 	if (argc == 0) {

@@ -49,7 +49,6 @@ struct worker {
 
 	struct mgr_buf routes;       /* JSON array of the registration */
 	struct mgr_buf route_lines;  /* MGR_ROUTES */
-	struct mgr_buf ready_routes; /* "METHOD PATTERN" lines that the handler announced */
 	struct mgr_timer update;     /* several changes make one message */
 	struct mgr_timer linger;     /* between leaving the table and draining */
 	bool leaving;

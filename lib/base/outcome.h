@@ -12,7 +12,7 @@
 #define MGR_OUTCOMES(row) \
 	row(OK,          "ok",          200, 0, "ok") \
 	row(ERROR,       "error",       500, 1, "handler error") \
-	row(BAD_REQUEST, "bad request", 400, 1, "bad request") \
+	row(BAD_REQUEST, "bad request", 400, 2, "bad request") \
 	row(NOT_FOUND,   "not found",   404, 3, "not found") \
 	row(BUSY,        "busy",        503, 4, "too many requests are waiting") \
 	row(CANCELLED,   "cancelled",   499, 1, "the caller left") \

@@ -248,6 +248,8 @@ mgr_spawn_find(const char *name, char *path, size_t n)
 	}
 	if (r < 0)
 		return r;
+	for (char *dot; (dot = strstr(found, "/./")) != NULL;)
+		memmove(dot, dot + 2, strlen(dot + 2) + 1); /* "./hello" is shown as people think of it */
 	size_t found_n = strlen(found) + 1;
 	if (found_n > n)
 		return -ENAMETOOLONG;
