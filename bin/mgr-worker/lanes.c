@@ -81,9 +81,23 @@ ready(struct mgr_watch *watch, uint32_t events)
 	}
 }
 
+/* What the callers sent goes to the handlers in the same turn, and then one bell for what came back. */
+static bool
+turn(struct mgr_hook *hook)
+{
+	struct worker *w = MGR_CONTAINER(hook, struct worker, turn);
+
+	mgr_links_drain(&w->links);
+	mgr_pool_flush(w->pool);
+	mgr_links_flush(&w->links);
+	return false;
+}
+
 int
 lanes_open(struct worker *w)
 {
+	w->turn = (struct mgr_hook){.turn = turn};
+	mgr_hook_add(&w->turn, w->prog->loop);
 	w->lane_fd = mgr_sock_unix_listen(w->lane_path, 0600, 256);
 	if (w->lane_fd < 0)
 		return w->lane_fd;
@@ -95,6 +109,9 @@ lanes_close(struct worker *w)
 {
 	struct lane *lane;
 
+	if (w->turn.turn != NULL)
+		mgr_hook_del(&w->turn, w->prog->loop);
+	w->turn.turn = NULL;
 	if (w->lane_fd >= 0) {
 		mgr_watch_stop(&w->lane_watch);
 		mgr_close(&w->lane_fd);

@@ -119,7 +119,7 @@ start(struct mgr_prog *prog, int argc, char **argv)
 	status = check_command_line(w, argc, argv);
 	if (status != MGR_EXIT_OK)
 		return status;
-	mgr_links_init(&w->links, prog->loop, &mgr_links_standard, false);
+	mgr_links_init(&w->links, prog->loop, &mgr_links_standard, true);
 	mgr_caller_init(&w->caller, prog->loop, &w->hub, &w->links);
 	for (size_t i = 0; i < MGR_N(step); i++) {
 		int r = step[i](w);

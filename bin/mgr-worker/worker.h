@@ -42,6 +42,7 @@ struct worker {
 	struct mgr_ctl_server control;
 	int64_t since_ns; /* wall clock */
 
+	struct mgr_hook turn; /* lanes, pool, lanes */
 	int lane_fd;
 	struct mgr_watch lane_watch;
 	LIST_HEAD(, lane) lanes;
