@@ -79,9 +79,13 @@ mgr_caller_choose(struct mgr_caller *c, const char *name, size_t name_n, const s
 	int r = n == 0 ? -ENOENT : -ECONNREFUSED;
 
 	for (size_t i = 0; i < n; i++) {
+		const char *lane_path = table->worker[first + i].lane;
 		int why = 0;
-		struct mgr_target *t = reach(c, table->worker[first + i].lane, &why);
-		if (t == NULL || t == avoid || t->link.broken)
+		/* One that is dying may still let us connect: its second death would be the end of the call. */
+		if (lane_path[0] == '\0' || (avoid != NULL && strcmp(lane_path, avoid->lane_path) == 0))
+			continue; /* no lane: registered, but its worker is away */
+		struct mgr_target *t = reach(c, lane_path, &why);
+		if (t == NULL || t->link.broken)
 			continue;
 		if (best == NULL || t->in_flight + t->waiting_n < best->in_flight + best->waiting_n)
 			best = t;
