@@ -88,6 +88,10 @@ check_PROGRAMS += tests/unit/route
 tests_unit_route_SOURCES = tests/unit/route.c
 tests_unit_route_LDADD = $(MGR_LIBS)
 
+check_PROGRAMS += tests/unit/words
+tests_unit_words_SOURCES = tests/unit/words.c bin/mgr-ctl/words.c
+tests_unit_words_LDADD = $(MGR_LIBS)
+
 check_PROGRAMS += tests/handlers/hello
 tests_handlers_hello_SOURCES = tests/handlers/hello.c
 
@@ -108,6 +112,9 @@ tests_handlers_stream_SOURCES = tests/handlers/stream.c
 
 check_PROGRAMS += tests/handlers/liar
 tests_handlers_liar_SOURCES = tests/handlers/liar.c
+
+check_PROGRAMS += tests/e2e/client
+tests_e2e_client_SOURCES = tests/e2e/client.c
 
 check_PROGRAMS += tests/fuzz/frame_fuzz
 tests_fuzz_frame_fuzz_SOURCES = tests/fuzz/frame_fuzz.c tests/fuzz/fuzz_main.c
@@ -161,14 +168,18 @@ EXTRA_DIST += \
 	tests/bench/lane-zmq.c \
 	tests/bench/paced.c \
 	tests/bench/run \
-	tests/e2e/client.c \
+	tests/e2e/chaos.py \
+	tests/e2e/ctl.py \
 	tests/e2e/fake-worker.py \
 	tests/e2e/fault-handler.py \
 	tests/e2e/fault-kill.py \
+	tests/e2e/fault-lane.py \
+	tests/e2e/fault-stream.py \
 	tests/e2e/fault-worker.py \
 	tests/e2e/faultkit.py \
 	tests/e2e/httpd-guard.py \
 	tests/e2e/hub.py \
+	tests/e2e/liar-worker.py \
 	tests/e2e/main-job.py \
 	tests/e2e/manual.py \
 	tests/e2e/mgrctl.py \
@@ -204,6 +215,7 @@ EXTRA_DIST += \
 	tests/fuzz/corpus/route/params \
 	tests/fuzz/corpus/route/refused \
 	tests/fuzz/fuzz.h \
+	tests/fuzz/run \
 	tests/run \
 	tests/suite \
 	tests/long \

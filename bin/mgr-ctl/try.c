@@ -244,6 +244,7 @@ open_pool(struct trial *t, char **argv)
 {
 	const struct mgr_regopt as_registered = {.mode = t->o.mode};
 	struct mgr_pool_conf conf = {
+		.quiet = true,
 		.name = "try", .mode = mgr_regopt_mode(&as_registered), .argv = argv, .env = t->env, .replicas = 1,
 		.timeout_ns = t->o.timeout_ns, .queue_ns = t->o.timeout_ns, .start_ns = t->o.start_ns,
 		.drain_ns = MGR_S, .grace_ns = MGR_S, .runtime_dir = t->runtime_dir};

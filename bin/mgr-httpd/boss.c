@@ -20,7 +20,6 @@
 #include "os/io.h"
 #include "os/log.h"
 
-#define BACKLOG 4096
 #define BACKOFF_MIN_NS (100 * MGR_MS)
 #define BACKOFF_MAX_NS (30 * MGR_S)
 #define STABLE_NS (60 * MGR_S)
@@ -50,7 +49,7 @@ static struct {
 	const struct options *opt;
 	struct page *page;
 	int page_fd, lock_fd;
-	char lock_path[MGR_PATH_MAX], self_path[MGR_PATH_MAX], url[MGR_SOCK_TEXT_MAX + 16];
+	char lock_path[MGR_PATH_MAX], self_path[MGR_PATH_MAX], url[LISTEN_URL_MAX];
 	struct line line[OPTIONS_PROCESSES_MAX];
 	size_t line_n;
 	struct kid kid[PAGE_SLOTS];
@@ -256,40 +255,17 @@ spawn_again(struct mgr_timer *t)
 	}
 }
 
-/* With SO_REUSEPORT a second server on the same port would go unnoticed: a plain bind tells. */
-static int
-probe(const struct mgr_sock_addr *addr)
-{
-	int fd = mgr_sock_tcp_listen(addr, false, BACKLOG);
-
-	if (fd < 0)
-		return fd;
-	close(fd);
-	return 0;
-}
-
 static int
 open_lines(void)
 {
-	struct mgr_sock_addr addr;
-	char text[MGR_SOCK_TEXT_MAX];
+	int fd[OPTIONS_PROCESSES_MAX], r;
 	size_t n = (size_t)boss.opt->processes;
-	int r = mgr_sock_parse(boss.opt->listen, &addr);
 
+	r = listen_open(boss.opt->listen, n, fd, boss.url);
 	if (r < 0)
 		return r;
-	r = n > 1 ? probe(&addr) : 0;
-	for (boss.line_n = 0; r >= 0 && boss.line_n < n; boss.line_n++) {
-		r = mgr_sock_tcp_listen(&addr, n > 1, BACKLOG);
-		if (r < 0)
-			break;
-		boss.line[boss.line_n].fd = r;
-		r = mgr_sock_local(boss.line[boss.line_n].fd, &addr); /* the port that 0 became */
-	}
-	if (r < 0)
-		return r;
-	mgr_sock_text((const struct sockaddr *)&addr.ss, text, true);
-	snprintf(boss.url, sizeof(boss.url), "http://%s", text);
+	for (boss.line_n = 0; boss.line_n < n; boss.line_n++)
+		boss.line[boss.line_n].fd = fd[boss.line_n];
 	return 0;
 }
 

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -103,21 +102,6 @@ drain_over(struct mgr_timer *t)
 	cut_all();
 }
 
-/* Idle connections close now; one with bytes that were not read yet has its next request served. */
-static void
-close_idle(void)
-{
-	struct conn *conn;
-
-	LIST_FOREACH(conn, &self.conns, link) {
-		int waiting = 0;
-		if (!conn->x.open && (ioctl(conn->fd, FIONREAD, &waiting) < 0 || waiting == 0)) {
-			shutdown(conn->fd, SHUT_RDWR);
-			turn_wake(conn);
-		}
-	}
-}
-
 void
 child_conn_gone(struct httpd *h)
 {
@@ -147,7 +131,7 @@ child_stop(bool urgent)
 	if (self.listen_fd >= 0)
 		close(self.listen_fd);
 	self.listen_fd = -1;
-	close_idle();
+	clocks_look(&self); /* connections that have long been idle close now, the others soon */
 	self.turn.run = true;
 	if (self.conn_n == 0 || mgr_timer_start(&self.drain, self.loop,
 						mgr_loop_now(self.loop) + self.opt->drain_ns, drain_over) < 0)

@@ -13,6 +13,7 @@
 
 #define SWEEP_MIN_NS (5 * MGR_MS)
 #define SWEEP_MAX_NS (250 * MGR_MS)
+#define LEAVE_NS (100 * MGR_MS)
 #define GONE_NS (50 * MGR_MS) /* aside for so long: watch for the client's end */
 
 void
@@ -43,10 +44,17 @@ tcp_info(const struct conn *conn, struct tcp_info *ret)
 	return getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, ret, &n) == 0;
 }
 
+/* While draining, a connection without a request has only as long as one that is on its way may need. */
+static int64_t
+limit(const struct conn *conn, int64_t usual_ns)
+{
+	return conn->httpd->draining && !conn->x.open && usual_ns > LEAVE_NS ? LEAVE_NS : usual_ns;
+}
+
 static void
 check_head(struct conn *conn, int64_t now_ns)
 {
-	if (now_ns - conn->since_ns >= conn->httpd->opt->head_ns)
+	if (now_ns - conn->since_ns >= limit(conn, conn->httpd->opt->head_ns))
 		cut(conn, MGR_OUT_TIMEOUT);
 }
 
@@ -57,9 +65,9 @@ check_idle(struct conn *conn, int64_t now_ns)
 	int64_t idle_ns = now_ns - conn->since_ns;
 	struct tcp_info info;
 
-	if (idle_ns < conn->httpd->opt->keep_alive_ns)
+	if (idle_ns < limit(conn, conn->httpd->opt->keep_alive_ns))
 		return;
-	if (tcp_info(conn, &info) && (int64_t)info.tcpi_last_data_recv * MGR_MS + 2 * MGR_MS < idle_ns)
+	if (!conn->httpd->draining && tcp_info(conn, &info) && (int64_t)info.tcpi_last_data_recv * MGR_MS + 2 * MGR_MS < idle_ns)
 		clocks_set(conn, PHASE_HEAD);
 	else
 		cut(conn, MGR_OUT_OK);
@@ -104,19 +112,19 @@ check_wait(struct conn *conn, int64_t now_ns)
 static void
 check_reply(struct conn *conn, int64_t now_ns)
 {
-	int64_t limit_ns = conn->httpd->opt->write_ns;
+	int64_t window_ns = conn->httpd->opt->write_ns;
 	struct tcp_info info;
 
 	if (conn->suspended) {
 		conn->window_ns = 0;
 		return;
 	}
-	if (conn->window_ns != 0 && now_ns - conn->window_ns < limit_ns)
+	if (conn->window_ns != 0 && now_ns - conn->window_ns < window_ns)
 		return;
 	if (!tcp_info(conn, &info))
 		return;
 	uint64_t moved = info.tcpi_bytes_acked - conn->window_n;
-	if (conn->window_ns != 0 && moved < (uint64_t)(limit_ns / MGR_MS) * MIN_RATE / 1000) {
+	if (conn->window_ns != 0 && moved < (uint64_t)(window_ns / MGR_MS) * MIN_RATE / 1000) {
 		cut(conn, MGR_OUT_TIMEOUT);
 		return;
 	}
@@ -170,11 +178,20 @@ static int64_t
 period(const struct options *o)
 {
 	int64_t ns = 4 * SWEEP_MAX_NS;
-	const int64_t limit[] = {o->head_ns, o->body_ns, o->request_ns, o->keep_alive_ns, o->write_ns};
+	const int64_t limits[] = {o->head_ns, o->body_ns, o->request_ns, o->keep_alive_ns, o->write_ns};
 
-	for (size_t i = 0; i < MGR_N(limit); i++)
-		ns = limit[i] < ns ? limit[i] : ns;
+	for (size_t i = 0; i < MGR_N(limits); i++)
+		ns = limits[i] < ns ? limits[i] : ns;
 	return ns / 4 < SWEEP_MIN_NS ? SWEEP_MIN_NS : ns / 4;
+}
+
+void
+clocks_look(struct httpd *h)
+{
+	if (mgr_timer_is_on(&h->sweep)) {
+		mgr_timer_stop(&h->sweep);
+		sweep(&h->sweep);
+	}
 }
 
 void

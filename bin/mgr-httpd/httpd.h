@@ -201,6 +201,10 @@ void boss_stop(struct mgr_prog *prog, bool urgent);
 void boss_reload(struct mgr_prog *prog);
 void boss_fini(struct mgr_prog *prog);
 
+/* listen.c: n listeners on one address; 0 with their descriptors, or -errno */
+#define LISTEN_URL_MAX (MGR_SOCK_TEXT_MAX + 16)
+int listen_open(const char *address, size_t n, int *ret_fd, char url[static LISTEN_URL_MAX]);
+
 /* child.c: a serving process */
 #define CHILD_ENV "MGR_HTTPD_CHILD"
 enum child_fd { CHILD_FD_LISTEN = 3, CHILD_FD_PAGE, CHILD_FD_BOSS };
@@ -295,6 +299,8 @@ int fields_read(struct answer *a, const struct mgr_json *headers, const struct m
 /* clocks.c: deadlines and the leaving client */
 void clocks_start(struct httpd *h);
 void clocks_fini(struct httpd *h);
+/* A limit changed: looks now. */
+void clocks_look(struct httpd *h);
 void clocks_set(struct conn *conn, enum phase phase);
 void clocks_conn_fini(struct conn *conn);
 

@@ -274,6 +274,17 @@ finish(struct conn *conn)
 	a->ready = true;
 }
 
+/* A call that failed is told at once: the client may have gigabytes to send yet, or be waiting for us. */
+static void
+say_early(struct conn *conn)
+{
+	struct exchange *x = &conn->x;
+	bool more = x->has_body && !x->whole && (x->length == MGR_LANE_UNKNOWN || x->got_n < x->length);
+
+	if (more && !x->answer.queued)
+		linger_say(conn, x->answer.status, NULL);
+}
+
 static void
 on_done(struct mgr_call *call, enum mgr_outcome outcome, int64_t retry_ms)
 {
@@ -285,10 +296,12 @@ on_done(struct mgr_call *call, enum mgr_outcome outcome, int64_t retry_ms)
 		turn_wake(conn);
 		return;
 	}
-	if (outcome != MGR_OUT_OK)
+	if (outcome != MGR_OUT_OK) {
 		fail(conn, outcome, retry_ms);
-	else if (!x->answer.stream)
+		say_early(conn);
+	} else if (!x->answer.stream) {
 		finish(conn);
+	}
 	turn_wake(conn);
 }
 

@@ -108,6 +108,7 @@ struct mgr_pool_conf {
 	uint64_t body_buffer;    /* larger bodies are spooled for handlers that do not stream [1 MiB] */
 	uint64_t body_max;       /* of an answer [10 GiB] */
 	const char *spool_dir;   /* NULL = /tmp */
+	bool quiet;              /* what is expected of replicas is logged as debug, not info */
 	const char *runtime_dir, *state_dir; /* handed on as MGR_RUNTIME_DIR, MGR_STATE_DIR */
 };
 

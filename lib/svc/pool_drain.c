@@ -94,7 +94,7 @@ mgr_drain_step(struct mgr_pool *pool)
 		return;
 	pool->stopped = true;
 	mgr_timer_stop(&pool->drain_timer);
-	mgr_log(MGR_INFO, "handler-stopped", "handler=%s", pool->conf.name);
+	mgr_log(MGR_POOL_NEWS(pool), "handler-stopped", "handler=%s", pool->conf.name);
 	mgr_pool_say(pool);
 	if (pool->ops->stopped != NULL)
 		pool->ops->stopped(pool);

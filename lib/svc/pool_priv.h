@@ -184,6 +184,9 @@ struct mgr_driver {
 extern const struct mgr_driver mgr_driver_frame, mgr_driver_packet, mgr_driver_line, mgr_driver_filter,
 	mgr_driver_exec, mgr_driver_cgi;
 
+/* The level of what is expected in the life of a replica. */
+#define MGR_POOL_NEWS(pool) ((pool)->conf.quiet ? MGR_DEBUG : MGR_INFO)
+
 struct mgr_pool {
 	struct mgr_loop *loop;
 	struct mgr_pool_conf conf;
@@ -219,6 +222,8 @@ struct mgr_pool {
 	unsigned death_at;
 	int64_t pause_ns; /* exec: no start before */
 	struct mgr_timer failed_timer, drain_timer, pause_timer;
+	int64_t failed_until_ns; /* when it is tried again, unless its files change before */
+	uint64_t files;          /* what they were when it failed */
 
 	const char *refusal; /* of the last submit that said -EINVAL */
 	enum mgr_pool_state said_state;

@@ -3,10 +3,14 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/assert.h"
 #include "base/rand.h"
 #include "os/log.h"
+
+#define LOOK_NS MGR_S /* at the files of a handler that has failed */
+#define FILES_MAX 8   /* arguments that are looked at */
 
 static void on_start(struct mgr_timer *t);
 
@@ -32,11 +36,45 @@ schedule(struct mgr_seat *seat, int64_t delay_ns)
 			seat->index);
 }
 
+/* Tells one version of the handler's files from the next: the program and what an interpreter is told to run. */
+static uint64_t
+sign_files(const struct mgr_pool *pool)
+{
+	uint64_t sign = UINT64_C(0xcbf29ce484222325);
+	struct stat st;
+
+	for (int i = 0; i < FILES_MAX && pool->conf.argv[i] != NULL; i++) {
+		if (stat(pool->conf.argv[i], &st) < 0)
+			st = (struct stat){0};
+		const uint64_t fact[] = {st.st_dev, st.st_ino, (uint64_t)st.st_size, st.st_mode,
+					 (uint64_t)st.st_ctim.tv_sec, (uint64_t)st.st_ctim.tv_nsec};
+		for (size_t k = 0; k < MGR_N(fact); k++)
+			sign = (sign ^ fact[k]) * UINT64_C(0x100000001b3);
+	}
+	return sign;
+}
+
+static void on_failed_over(struct mgr_timer *t);
+
+/* A handler that has failed is tried again after a while, and at once when its files change. */
+static void
+look_later(struct mgr_pool *pool)
+{
+	int64_t at_ns = mgr_loop_now(pool->loop) + LOOK_NS;
+
+	mgr_timer_start(&pool->failed_timer, pool->loop,
+			at_ns < pool->failed_until_ns ? at_ns : pool->failed_until_ns, on_failed_over);
+}
+
 static void
 on_failed_over(struct mgr_timer *t)
 {
 	struct mgr_pool *pool = MGR_CONTAINER(t, struct mgr_pool, failed_timer);
 
+	if (mgr_loop_now(pool->loop) < pool->failed_until_ns && sign_files(pool) == pool->files) {
+		look_later(pool);
+		return;
+	}
 	if (!pool->driver->resident && !pool->driver->spare) {
 		mgr_once_check(pool);
 		mgr_pool_say(pool);
@@ -61,8 +99,9 @@ mgr_seats_failed(struct mgr_pool *pool)
 	pool->failed = true;
 	for (unsigned i = 0; i < pool->seat_n; i++)
 		mgr_timer_stop(&pool->seat[i]->timer);
-	mgr_timer_start(&pool->failed_timer, pool->loop,
-			mgr_loop_now(pool->loop) + pool->conf.failed_retry_ns, on_failed_over);
+	pool->files = sign_files(pool);
+	pool->failed_until_ns = mgr_loop_now(pool->loop) + pool->conf.failed_retry_ns;
+	look_later(pool);
 	mgr_pool_wake(pool);
 }
 
@@ -287,7 +326,7 @@ mgr_seats_ready(struct mgr_replica *r)
 		mgr_pool_say_news(pool);
 		return;
 	}
-	mgr_log(MGR_INFO, "handler-ready", "handler=%s#%u pid=%d", pool->conf.name, r->index, (int)r->pid);
+	mgr_log(MGR_POOL_NEWS(pool), "handler-ready", "handler=%s#%u pid=%d", pool->conf.name, r->index, (int)r->pid);
 	mgr_pool_say(pool);
 }
 
@@ -309,7 +348,7 @@ say_end(struct mgr_replica *r, bool was_ready)
 	char text[64];
 
 	mgr_child_status_text(r->status, text, sizeof(text));
-	mgr_log(r->expected ? MGR_INFO : MGR_WARN, "handler-ended", "handler=%s#%u pid=%d calls=%llu end=%s",
+	mgr_log(r->expected ? MGR_POOL_NEWS(pool) : MGR_WARN, "handler-ended", "handler=%s#%u pid=%d calls=%llu end=%s",
 		pool->conf.name, r->index, (int)r->pid, (unsigned long long)r->calls, text);
 	/* A verdict of our own (broken, too late) says more than the signal that followed it. */
 	if (r->expected || r->verdict)
@@ -379,7 +418,7 @@ mgr_seats_retry_ns(const struct mgr_pool *pool)
 
 	if (!pool->failed || !mgr_timer_is_on(&pool->failed_timer))
 		return least_ns;
-	int64_t left_ns = pool->failed_timer.at_ns - now;
+	int64_t left_ns = pool->failed_until_ns - now;
 	return left_ns > least_ns ? left_ns : least_ns;
 }
 

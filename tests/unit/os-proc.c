@@ -38,6 +38,9 @@ play_fds(void)
 		closedir(dir);
 }
 
+/* 32 and 33 are glibc's own: whoever started the test may have left them ignored. */
+#define LIBC_SIGNALS 0x180000000ull
+
 static void
 play_state(void)
 {
@@ -49,7 +52,7 @@ play_state(void)
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
 		for (size_t i = 0; i < MGR_N(keys); i++)
 			if (strncmp(line, keys[i], strlen(keys[i])) == 0)
-				printf("%s%llu ", keys[i], strtoull(line + strlen(keys[i]), NULL, 16));
+				printf("%s%llu ", keys[i], strtoull(line + strlen(keys[i]), NULL, 16) & ~LIBC_SIGNALS);
 	if (f != NULL)
 		fclose(f);
 	getrlimit(RLIMIT_CORE, &core);
@@ -359,7 +362,7 @@ test_errors(void)
 	is_int(mgr_spawn_find("/tmp", path, sizeof(path)), -EACCES, "a folder");
 	is_int(chdir("/"), 0, "chdir");
 	is_int(mgr_spawn_find("./bin/sh", path, sizeof(path)), 0, "relative to the current folder");
-	is_str(path, "/./bin/sh", "made absolute");
+	is_str(path, "/bin/sh", "made absolute");
 	unlink(file);
 }
 

@@ -6,6 +6,7 @@
 #define MGR_TESTS_POOL_KIT_H
 
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -341,7 +342,7 @@ kit_rss_kb(void)
 	return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static char bin[512], scripts[512];
+static char bin[PATH_MAX], scripts[PATH_MAX];
 
 /* A path below one of the two folders; eight take turns. */
 static inline char *
