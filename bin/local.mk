@@ -53,6 +53,7 @@ mgr_httpd_SOURCES = \
 	bin/mgr-httpd/guard.c \
 	bin/mgr-httpd/httpd.h \
 	bin/mgr-httpd/linger.c \
+	bin/mgr-httpd/listen.c \
 	bin/mgr-httpd/log.c \
 	bin/mgr-httpd/main.c \
 	bin/mgr-httpd/options.c \

@@ -60,6 +60,10 @@ check_PROGRAMS += tests/unit/lane-threads
 tests_unit_lane_threads_SOURCES = tests/unit/lane-threads.c
 tests_unit_lane_threads_LDADD = $(MGR_LIBS) -lpthread
 
+check_PROGRAMS += tests/unit/link
+tests_unit_link_SOURCES = tests/unit/link.c
+tests_unit_link_LDADD = $(MGR_LIBS)
+
 check_PROGRAMS += tests/unit/meta
 tests_unit_meta_SOURCES = tests/unit/meta.c
 tests_unit_meta_LDADD = $(MGR_LIBS)

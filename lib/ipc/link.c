@@ -322,8 +322,12 @@ arm(struct mgr_hook *h)
 	TAILQ_FOREACH(l, &set->hot, hot_link) {
 		if (l->state != MGR_LINK_UP || l->broken)
 			continue;
-		if (++l->arm_n >= 16)
+		if (++l->arm_n >= 16) {
+			/* Never while armed: a byte of the present epoch may be among those that are
+			 * thrown away, and its sender would not ring for that epoch again. */
+			mgr_lane_wake(&l->lane);
 			empty_socket(l);
+		}
 		mgr_lane_arm(&l->lane);
 	}
 }

@@ -348,7 +348,7 @@ static char bin[PATH_MAX], scripts[PATH_MAX];
 static inline char *
 path(const char *dir, const char *name)
 {
-	static char ring[8][600];
+	static char ring[8][PATH_MAX + 64];
 	static unsigned turn;
 	char *to = ring[turn++ % 8];
 
