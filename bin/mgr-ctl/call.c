@@ -280,9 +280,6 @@ wait_table(struct session *s)
 static int
 run_verb(const struct ctl_verb *v, int argc, char **argv, bool dispatch)
 {
-	static const struct mgr_lane_conf conf = {
-		.slots = MGR_LANE_SLOTS, .bytes = MGR_LANE_BYTES, .meta_max = MGR_FRAME_META_MAX,
-		.body_max = MGR_FRAME_BODY_MAX, .deadline_max_ns = 86400 * MGR_S};
 	static struct session s;
 	int status = ctl_options(v, &s.o, &argc, &argv);
 
@@ -298,7 +295,7 @@ run_verb(const struct ctl_verb *v, int argc, char **argv, bool dispatch)
 		ctl_complain("out of memory or descriptors");
 		return MGR_EXIT_FAILED;
 	}
-	mgr_links_init(&s.links, s.loop, &conf, false);
+	mgr_links_init(&s.links, s.loop, &mgr_links_standard, false);
 	mgr_caller_init(&s.caller, s.loop, &s.hub, &s.links);
 	status = wait_table(&s);
 	if (status == MGR_EXIT_OK)

@@ -107,10 +107,18 @@ reload(struct mgr_ctl_conn *c, const struct mgr_ctl_request *req)
 	mgr_ctl_reply(c, req->id, NULL, NULL, 0);
 }
 
+static void
+rejoin(struct mgr_ctl_conn *c, const struct mgr_ctl_request *req)
+{
+	boss_rejoin();
+	mgr_ctl_reply(c, req->id, NULL, NULL, 0);
+}
+
 static const struct mgr_ctl_verb verbs[] = {
 	{"status", status, "who this is, where it listens, and its counters"},
 	{"drain", drain, "stop as shutdown does; answered when every request has ended"},
 	{"shutdown", shut_down, "stop accepting, let requests end, then end; answered at once"},
+	{"rejoin", rejoin, "look for the hub now, not at the next try"},
 	{"reload", reload, "replace the serving processes one by one, as SIGHUP does"},
 	{0},
 };

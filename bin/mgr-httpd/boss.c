@@ -382,6 +382,15 @@ boss_reload(struct mgr_prog *prog)
 	}
 }
 
+/* A new hub asks for us: the children hold the connections to it.  SIGURG is ignored by one that has just begun. */
+void
+boss_rejoin(void)
+{
+	for (size_t i = 0; i < boss.line_n; i++)
+		if (boss.line[i].kid != NULL)
+			mgr_child_kill(&boss.line[i].kid->child, SIGURG, false);
+}
+
 void
 boss_fini(struct mgr_prog *prog)
 {

@@ -1,6 +1,7 @@
 #include "httpd.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -31,6 +32,7 @@ say(enum child_word word)
 static void
 serve(void)
 {
+	mgr_signal_stop(&self.rejoin);
 	mgr_timer_stop(&self.begin);
 	if (self.serving || self.draining)
 		return;
@@ -167,8 +169,6 @@ raise_limits(void)
 static int
 init(struct mgr_prog *prog, struct options *opt, uint64_t slot)
 {
-	static const struct mgr_lane_conf conf = {.slots = MGR_LANE_SLOTS, .bytes = MGR_LANE_BYTES,
-						  .meta_max = MGR_FRAME_META_MAX, .body_max = MGR_FRAME_BODY_MAX};
 	int r = page_map(CHILD_FD_PAGE, &self.page);
 
 	if (r < 0)
@@ -187,7 +187,7 @@ init(struct mgr_prog *prog, struct options *opt, uint64_t slot)
 	LIST_INIT(&self.conns);
 	admit_start(&self);
 	log_start(&self);
-	mgr_links_init(&self.links, self.loop, &conf, true);
+	mgr_links_init(&self.links, self.loop, &mgr_links_standard, true);
 	mgr_caller_init(&self.caller, self.loop, &self.hub, &self.links);
 	turn_start(&self);
 	r = mgr_watch_start(&self.boss, self.loop, self.boss_fd, EPOLLIN | EPOLLRDHUP, on_boss);
@@ -195,6 +195,14 @@ init(struct mgr_prog *prog, struct options *opt, uint64_t slot)
 		return r;
 	r = mgr_timer_start(&self.begin, self.loop, mgr_loop_now(self.loop) + TABLE_NS, begin_late);
 	return r < 0 ? r : mgr_hub_init(&self.hub, self.loop, table_changed);
+}
+
+/* The boss heard of a hub that is there now. */
+static void
+rejoin(struct mgr_signal *s)
+{
+	(void)s;
+	mgr_hub_retry(&self.hub);
 }
 
 int
@@ -210,6 +218,8 @@ child_start(struct mgr_prog *prog, struct options *opt, const char *slot_text)
 	tzset();
 	raise_limits();
 	int r = init(prog, opt, slot);
+	if (r == 0)
+		r = mgr_signal_start(&self.rejoin, prog->loop, SIGURG, rejoin);
 	if (r < 0) {
 		mgr_log(MGR_ERR, "start", "why=\"%s\"", mgr_log_errno(r));
 		return MGR_EXIT_FAILED;

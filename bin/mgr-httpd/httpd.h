@@ -173,6 +173,7 @@ struct httpd {
 	struct mgr_loop *loop;
 	struct page *page;
 	struct page_slot *me;
+	struct mgr_signal rejoin;
 	int listen_fd, boss_fd;
 	struct mgr_watch boss;
 	struct mgr_timer begin, drain;
@@ -199,6 +200,7 @@ struct httpd {
 int boss_start(struct mgr_prog *prog, struct options *opt);
 void boss_stop(struct mgr_prog *prog, bool urgent);
 void boss_reload(struct mgr_prog *prog);
+void boss_rejoin(void);
 void boss_fini(struct mgr_prog *prog);
 
 /* listen.c: n listeners on one address; 0 with their descriptors, or -errno */

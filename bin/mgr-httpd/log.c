@@ -24,6 +24,7 @@ static struct {
 	struct mgr_buf lines;
 	struct mgr_timer timer;
 	uint64_t lost;
+	int pid; /* asked once: this is written for every request */
 	int64_t when_ms;
 	char when[MGR_CLOCK_TEXT_MAX];
 } self;
@@ -32,6 +33,7 @@ void
 log_start(struct httpd *h)
 {
 	self.httpd = h;
+	self.pid = (int)getpid();
 }
 
 void
@@ -102,7 +104,7 @@ add_line(const struct conn *conn, unsigned status)
 	int64_t us = (mgr_now_ns() - x->begin_ns) / MGR_US;
 	uint64_t out_n = x->answer.stream ? x->sent_n : mgr_buf_n(&x->answer.body);
 
-	mgr_buf_addf(b, "%s mgr-httpd[%d] info request id=%s remote=%s", when(), (int)getpid(),
+	mgr_buf_addf(b, "%s mgr-httpd[%d] info request id=%s remote=%s", when(), self.pid,
 		     x->id, conn->remote);
 	mgr_buf_addf(b, " method=%s", x->method[0] == '\0' ? "-" : x->method);
 	add_path(conn);

@@ -258,6 +258,8 @@ mgr_call_write(struct mgr_call *call, const void *p, size_t n)
 		if (mgr_buf_add(&call->held, p, taken) < 0)
 			taken = 0;
 	}
+	if (taken > 0)
+		call->moved_ns = mgr_loop_now(call->caller->loop);
 	call->want_room = taken < n;
 	return taken;
 }
@@ -268,6 +270,8 @@ mgr_call_end(struct mgr_call *call)
 	if (!mgr_call_is_open(call) || call->ended)
 		return;
 	call->ended = true;
+	call->moved_ns = mgr_loop_now(call->caller->loop);
+	call->deadline_ns = call->moved_ns + call->time_ns; /* the timer sees it when it goes off */
 	if (call->slot >= 0 && mgr_buf_n(&call->held) > 0)
 		call->want_room = true; /* see_room ends it */
 	else
@@ -319,6 +323,7 @@ mgr_call_consume(struct mgr_call *call, size_t n)
 	struct mgr_lane *lane = &call->target->link.lane;
 	mgr_lane_consume(lane, (uint32_t)call->slot, n);
 	mgr_link_touch(&call->target->link);
+	call->moved_ns = mgr_loop_now(c->loop);
 	/* Inside its own callback the look goes on and finishes it; elsewhere the next turn does. */
 	if (!call->closed || c->current == call || call->is_ending ||
 	    mgr_lane_data(lane, (uint32_t)call->slot, iov) > 0)

@@ -59,6 +59,8 @@ struct mgr_call {
 	uint64_t body_n;
 
 	/* private */
+	int64_t time_ns;  /* from the complete request to the answer's head; a stall of a transfer */
+	int64_t moved_ns; /* when body bytes last came or went */
 	struct mgr_caller *caller; /* NULL = not open */
 	struct mgr_target *target;
 	int slot; /* -1 = waits for its lane */
@@ -110,7 +112,9 @@ struct mgr_call_request {
 	const void *body;    /* first bytes */
 	size_t first_n;
 	bool end;            /* the first bytes are the whole body; when not all are taken, write the rest and end */
-	int64_t deadline_ns; /* monotonic */
+	/* Monotonic.  What is left of it at submit counts anew from mgr_call_end, and for a transfer that goes on
+	 * from the last byte that moved. */
+	int64_t deadline_ns;
 	unsigned flags;
 };
 

@@ -223,6 +223,9 @@ mgr_pool_submit(struct mgr_pool *pool, struct mgr_task *task)
 	task->timer = (struct mgr_timer){0};
 	if (task->deadline_ns == 0)
 		task->deadline_ns = mgr_loop_now(pool->loop) + pool->conf.timeout_ns;
+	task->time_ns = task->deadline_ns - mgr_loop_now(pool->loop);
+	task->moved_ns = mgr_loop_now(pool->loop);
+	task->was_whole = task->body_end;
 	pool->inside++;
 	mgr_task_queue(task, false);
 	pool->inside--;
@@ -236,6 +239,11 @@ mgr_pool_body(struct mgr_task *task)
 
 	if (pool == NULL)
 		return;
+	task->moved_ns = mgr_loop_now(pool->loop);
+	if (task->body_end && !task->was_whole) {
+		task->was_whole = true;
+		task->deadline_ns = task->moved_ns + task->time_ns;
+	}
 	pool->inside++;
 	if (task->state == MGR_TASK_GATHER) {
 		if (mgr_task_gather(task) < 0)
@@ -253,6 +261,7 @@ mgr_pool_room(struct mgr_task *task)
 
 	if (pool == NULL)
 		return;
+	task->moved_ns = mgr_loop_now(pool->loop);
 	pool->inside++;
 	bool left = false, all = mgr_answer_push(task, &left);
 	if (all && task->state == MGR_TASK_LINGER)

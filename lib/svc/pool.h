@@ -54,7 +54,9 @@ enum mgr_task_flags {
 struct mgr_task {
 	void *user;
 	const struct mgr_task_ops *ops;
-	int64_t deadline_ns; /* monotonic, absolute; 0 = the pool's timeout from now */
+	/* Monotonic, absolute; 0 = the pool's timeout from now.  The time that is left at submit counts anew from the
+	 * end of the request, and for a transfer that goes on from the last byte that moved. */
+	int64_t deadline_ns;
 	unsigned flags;
 	uint64_t source;     /* queues of different sources take turns */
 	const char *meta;    /* request META with LF, kept by the owner until the end */
@@ -68,6 +70,9 @@ struct mgr_task {
 	uint8_t state, tries, outcome;
 	bool head_sent, spooled, back;
 	uint64_t gathered_n;
+	int64_t time_ns;  /* from the complete request to the answer's head; a stall of a transfer */
+	int64_t moved_ns; /* when body bytes last came or went */
+	bool was_whole;
 	int64_t queued_ns;
 	struct mgr_buf gathered; /* body for handlers that do not stream */
 	int spool_fd;

@@ -35,13 +35,27 @@ mgr_task_unlink(struct mgr_task *task)
 	task->state = MGR_TASK_OUT;
 }
 
+/* A transfer is judged by its stalls: gigabytes may take longer than an answer. */
+static bool
+is_moving(struct mgr_task *task)
+{
+	if (task->body_end && !task->head_sent)
+		return false;
+	if (task->moved_ns + task->time_ns <= mgr_loop_now(task->pool->loop))
+		return false;
+	task->deadline_ns = task->moved_ns + task->time_ns;
+	if (task->slot != NULL)
+		task->slot->deadline_ns = task->deadline_ns;
+	return true;
+}
+
 static void
 on_timer(struct mgr_timer *t)
 {
 	struct mgr_task *task = MGR_CONTAINER(t, struct mgr_task, timer);
 	struct mgr_pool *pool = task->pool;
 
-	if (mgr_loop_now(pool->loop) >= task->deadline_ns) {
+	if (mgr_loop_now(pool->loop) >= task->deadline_ns && !is_moving(task)) {
 		if (task->slot != NULL)
 			mgr_slot_abandon(task->slot, "deadline", true);
 		mgr_task_finish(task, MGR_OUT_TIMEOUT, NULL);
