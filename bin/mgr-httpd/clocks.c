@@ -79,7 +79,12 @@ check_body(struct conn *conn, int64_t now_ns)
 {
 	const struct exchange *x = &conn->x;
 
-	(void)now_ns;
+	/* Answered already: what the client still holds open is not waited for. */
+	if (x->cut) {
+		if (now_ns - conn->since_ns >= LINGER_NS)
+			cut(conn, MGR_OUT_OK);
+		return;
+	}
 	if (conn->suspended)
 		return;
 	conn->window_ns += conn->httpd->sweep_ns;

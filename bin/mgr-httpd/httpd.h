@@ -32,6 +32,7 @@
 #define SMALL_N (64u * 1024)    /* bodies up to here are copied whole, larger ones stream */
 #define MIN_RATE 1024           /* bytes per second that a transfer must reach */
 #define TRACE_MAX 64
+#define LINGER_NS (2 * MGR_S)   /* for a client to notice an answer in the middle of its body */
 #define ID_MAX 33
 
 /*        enum    word in logs and metrics */

@@ -15,7 +15,6 @@
 #include "base/assert.h"
 
 #define LINGER_MAX 128
-#define LINGER_NS (2 * MGR_S)
 #define LINGER_N (UINT64_C(8) * 1024 * 1024)
 
 struct remnant {
@@ -139,4 +138,5 @@ linger_say(struct conn *conn, unsigned status, const char *message)
 	shutdown(conn->fd, SHUT_WR);
 	x->answer.status = status;
 	x->cut = true;
+	clocks_set(conn, PHASE_BODY);
 }

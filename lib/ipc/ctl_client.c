@@ -69,8 +69,8 @@ mgr_ctl_open(struct mgr_ctl_client *c, struct mgr_loop *loop, const char *path,
 		close(fd);
 		return -EACCES;
 	}
+	mgr_ctl_close(c); /* what is left of an earlier connection */
 	c->fn = fn;
-	c->up = false;
 	return mgr_peer_init(&c->peer, loop, fd, message);
 }
 
