@@ -7,6 +7,7 @@
 
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "base/assert.h"
@@ -14,6 +15,7 @@
 #define SWEEP_MIN_NS (5 * MGR_MS)
 #define SWEEP_MAX_NS (250 * MGR_MS)
 #define LEAVE_NS (100 * MGR_MS)
+#define CLOSE_WAIT 8 /* tcpi_state; the name stands in netinet/tcp.h, which cannot be had beside linux/tcp.h */
 #define GONE_NS (50 * MGR_MS) /* aside for so long: watch for the client's end */
 
 void
@@ -73,6 +75,22 @@ check_idle(struct conn *conn, int64_t now_ns)
 		cut(conn, MGR_OUT_OK);
 }
 
+/* The client has ended and nothing of it is unread: the body will never be whole.  libmicrohttpd
+ * notices an end that came together with the last bytes only when something else happens. */
+static bool
+has_left(struct conn *conn)
+{
+	struct tcp_info info;
+	int unread = 0;
+
+	if (conn->httpd->opt->half_close || !tcp_info(conn, &info) || info.tcpi_state != CLOSE_WAIT ||
+	    ioctl(conn->fd, FIONREAD, &unread) < 0 || unread > 0) {
+		conn->ended_n = 0;
+		return false;
+	}
+	return ++conn->ended_n > 1;
+}
+
 /* Only time in which we were ready to read counts against the client. */
 static void
 check_body(struct conn *conn, int64_t now_ns)
@@ -83,6 +101,11 @@ check_body(struct conn *conn, int64_t now_ns)
 	if (x->cut) {
 		if (now_ns - conn->since_ns >= LINGER_NS)
 			cut(conn, MGR_OUT_OK);
+		return;
+	}
+	if (has_left(conn)) {
+		mgr_call_cancel(&conn->x.call, 0);
+		cut(conn, MGR_OUT_CANCELLED);
 		return;
 	}
 	if (conn->suspended)

@@ -140,6 +140,7 @@ struct conn {
 	struct httpd *httpd;
 	struct MHD_Connection *mhd;
 	int fd;
+	unsigned ended_n; /* sweeps that saw the client's end with nothing unread */
 	LIST_ENTRY(conn) link;
 	char remote[MGR_SOCK_TEXT_MAX];
 	bool suspended;

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/assert.h"
 #include "wire/envelope.h"
@@ -39,6 +40,8 @@ reply_error(struct conn *conn, enum mgr_outcome outcome, unsigned status, const 
 	if (x->answer.queued) {
 		x->answer.broken = true;
 		x->outcome = outcome;
+		/* libmicrohttpd may look at it late; the client must not wait for the rest. */
+		shutdown(conn->fd, SHUT_RDWR);
 		return;
 	}
 	mgr_buf_clear(&x->answer.body, SMALL_N);
