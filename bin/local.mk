@@ -33,6 +33,8 @@ mgr_worker_SOURCES = \
 	bin/mgr-worker/control.c \
 	bin/mgr-worker/files.c \
 	bin/mgr-worker/job.c \
+	bin/mgr-worker/job.h \
+	bin/mgr-worker/job_task.c \
 	bin/mgr-worker/join.c \
 	bin/mgr-worker/lanes.c \
 	bin/mgr-worker/main.c \

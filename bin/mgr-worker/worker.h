@@ -2,7 +2,8 @@
  * mgr-worker: one handler behind lanes.  A call walks through the files in this order:
  *
  *   lanes.c    accept a caller's lane, see its slots
- *   job.c      one call: claim it from its slot, give it to the pool, bring the answer back
+ *   job.c      one call: claim it from its slot, give it to the pool
+ *   job_task.c what the pool asks of it, and the answer back into the slot
  *   (svc/pool) queue, replica, handler
  *   bus.c      what a handler calls in turn
  *
