@@ -36,6 +36,7 @@ end(struct remnant *l)
 	mgr_timer_stop(&l->timer);
 	LIST_REMOVE(l, link);
 	all_n--;
+	shutdown(fd, SHUT_RDWR); /* libmicrohttpd may hold its own descriptor yet */
 	close(fd);
 	free(l);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/assert.h"
 
@@ -260,6 +261,8 @@ walk_done(struct conn *conn, unsigned status, bool complete)
 	log_request(conn, x->answer.status != 0 ? x->answer.status : status);
 	if ((x->close || x->cut) && !x->whole)
 		linger_take(conn);
+	else if (!complete)
+		shutdown(conn->fd, SHUT_RDWR); /* libmicrohttpd may close it much later */
 	reply_fini(x);
 	x->open = false;
 	clocks_set(conn, PHASE_IDLE);

@@ -158,6 +158,10 @@ see_head(struct mgr_call *call)
 	if (call->head_seen)
 		return true;
 	mgr_lane_response(lane, slot, &head, NULL);
+	if (head.info < 200 || head.info > 599 || head.meta_n == 0) {
+		mgr_call_finish(call, MGR_OUT_GONE, 0); /* no answer that a worker of ours would give */
+		return false;
+	}
 	if (mgr_lane_data(lane, slot, iov) + mgr_buf_n(&call->answer) < head.meta_n) {
 		if (head.meta_n <= lane->conf.bytes)
 			return false;

@@ -71,6 +71,10 @@ serve(struct mgr_link *link, uint32_t slot, struct served *s)
 		mgr_lane_close(l, slot, MGR_OUT_BUSY, 3 * MGR_S);
 		s->used = false;
 		return;
+	case 'z': /* a good end of nothing */
+		mgr_lane_close(l, slot, MGR_OUT_OK, 0);
+		s->used = false;
+		return;
 	case 'n':
 		return;
 	case 's':
@@ -332,6 +336,8 @@ test_answers(void)
 	   "META larger than the ring both ways");
 	ask(a, 'b', 10, 0, 0, 5 * MGR_S);
 	ok(wait_for(a, 1) && a->outcome == MGR_OUT_BUSY && a->retry_ms == 3000 && !a->head, "busy with a hint");
+	ask(a, 'z', 10, 0, 0, 5 * MGR_S);
+	ok(wait_for(a, 1) && a->outcome == MGR_OUT_GONE && !a->head, "closed well without an answer: gone");
 	for (int i = 0; i < 400; i++)
 		ask(&a[i], 'e', 10, (size_t)i * 13, 0, 9 * MGR_S);
 	bool good = wait_for(a, 400);
