@@ -6,6 +6,7 @@
 #include "httpd.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -24,7 +25,7 @@ static struct {
 	struct mgr_buf lines;
 	struct mgr_timer timer;
 	uint64_t lost;
-	int pid; /* asked once: this is written for every request */
+	char who[32]; /* made once: this is written for every request */
 	int64_t when_ms;
 	char when[MGR_CLOCK_TEXT_MAX];
 } self;
@@ -33,7 +34,7 @@ void
 log_start(struct httpd *h)
 {
 	self.httpd = h;
-	self.pid = (int)getpid();
+	snprintf(self.who, sizeof(self.who), " mgr-httpd[%d]", (int)getpid());
 }
 
 void
@@ -79,6 +80,20 @@ add_text(const char *key, const char *p, size_t n, size_t max)
 	mgr_buf_addc(&self.lines, '"');
 }
 
+static void
+add_word(const char *key, const char *word)
+{
+	mgr_buf_adds(&self.lines, key);
+	mgr_buf_adds(&self.lines, word);
+}
+
+static void
+add_number(const char *key, uint64_t value)
+{
+	mgr_buf_adds(&self.lines, key);
+	mgr_buf_addu(&self.lines, value);
+}
+
 /* The path without its query, which may hold secrets. */
 static void
 add_path(const struct conn *conn)
@@ -104,19 +119,25 @@ add_line(const struct conn *conn, unsigned status)
 	int64_t us = (mgr_now_ns() - x->begin_ns) / MGR_US;
 	uint64_t out_n = x->answer.stream ? x->sent_n : mgr_buf_n(&x->answer.body);
 
-	mgr_buf_addf(b, "%s mgr-httpd[%d] info request id=%s remote=%s", when(), self.pid,
-		     x->id, conn->remote);
-	mgr_buf_addf(b, " method=%s", x->method[0] == '\0' ? "-" : x->method);
+	mgr_buf_adds(b, when());
+	mgr_buf_adds(b, self.who);
+	add_word(" info request id=", x->id);
+	add_word(" remote=", conn->remote);
+	add_word(" method=", x->method[0] == '\0' ? "-" : x->method);
 	add_path(conn);
-	mgr_buf_addf(b, " status=%u outcome=", status);
+	add_number(" status=", status);
+	mgr_buf_adds(b, " outcome=");
 	add_text("", mgr_outcome_row(x->outcome)->name, strlen(mgr_outcome_row(x->outcome)->name), 32);
-	mgr_buf_addf(b, " step=%s", step_word[x->reached]);
+	add_word(" step=", step_word[x->reached]);
 	if (x->name[0] != '\0')
-		mgr_buf_addf(b, " handler=%s", x->name);
+		add_word(" handler=", x->name);
 	if (x->echo_trace)
 		add_text(" trace=", x->trace, strlen(x->trace), TRACE_MAX);
-	mgr_buf_addf(b, " in=%llu out=%llu ms=%lld.%03lld\n", (unsigned long long)x->got_n,
-		     (unsigned long long)out_n, (long long)(us / 1000), (long long)(us % 1000));
+	add_number(" in=", x->got_n);
+	add_number(" out=", out_n);
+	add_number(" ms=", (uint64_t)us / 1000);
+	const char part[] = {'.', (char)('0' + us / 100 % 10), (char)('0' + us / 10 % 10), (char)('0' + us % 10), '\n'};
+	mgr_buf_add(b, part, sizeof(part));
 }
 
 static void

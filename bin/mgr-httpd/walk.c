@@ -1,7 +1,6 @@
 #include "httpd.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -64,6 +63,15 @@ walk_disconnect(struct conn *conn)
 }
 
 static void
+add_hex(char *to, uint64_t value, int digits)
+{
+	while (digits-- > 0) {
+		to[digits] = "0123456789abcdef"[value & 15];
+		value >>= 4;
+	}
+}
+
+static void
 begin(struct conn *conn)
 {
 	struct exchange *x = &conn->x;
@@ -78,8 +86,8 @@ begin(struct conn *conn)
 	x->answer.body = body;
 	x->call.user = conn;
 	x->begin_ns = mgr_loop_now(conn->httpd->loop);
-	snprintf(x->id, sizeof(x->id), "%08x%012llx", (unsigned)conn->httpd->seed,
-		 (unsigned long long)++conn->httpd->serial);
+	add_hex(x->id, conn->httpd->seed, 8);
+	add_hex(x->id + 8, ++conn->httpd->serial, 12);
 }
 
 void

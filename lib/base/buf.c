@@ -93,7 +93,7 @@ mgr_buf_cut(struct mgr_buf *b, size_t n)
 }
 
 int
-mgr_buf_add(struct mgr_buf *b, const void *p, size_t n)
+mgr_buf_add_more(struct mgr_buf *b, const void *p, size_t n)
 {
 	int r;
 
@@ -105,18 +105,6 @@ mgr_buf_add(struct mgr_buf *b, const void *p, size_t n)
 	memcpy(mgr_buf_tail(b), p, n);
 	b->end += n;
 	return 0;
-}
-
-int
-mgr_buf_adds(struct mgr_buf *b, const char *s)
-{
-	return mgr_buf_add(b, s, strlen(s));
-}
-
-int
-mgr_buf_addc(struct mgr_buf *b, char c)
-{
-	return mgr_buf_add(b, &c, 1);
 }
 
 int

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct mgr_buf {
 	char *data;
@@ -55,9 +56,32 @@ void mgr_buf_take(struct mgr_buf *b, size_t n);
 /* Drops n bytes from the tail. */
 void mgr_buf_cut(struct mgr_buf *b, size_t n);
 
-int mgr_buf_add(struct mgr_buf *b, const void *p, size_t n);
-int mgr_buf_adds(struct mgr_buf *b, const char *s);
-int mgr_buf_addc(struct mgr_buf *b, char c);
+/* mgr_buf_add where there is no room yet. */
+int mgr_buf_add_more(struct mgr_buf *b, const void *p, size_t n);
+
+/* These stand here since a request adds some sixty pieces: with room a piece costs its copy and no call. */
+static inline int
+mgr_buf_add(struct mgr_buf *b, const void *p, size_t n)
+{
+	if (n > b->cap - b->end || b->limit != 0 || n == 0)
+		return mgr_buf_add_more(b, p, n);
+	memcpy(b->data + b->end, p, n);
+	b->end += n;
+	return 0;
+}
+
+static inline int
+mgr_buf_adds(struct mgr_buf *b, const char *s)
+{
+	return mgr_buf_add(b, s, strlen(s));
+}
+
+static inline int
+mgr_buf_addc(struct mgr_buf *b, char c)
+{
+	return mgr_buf_add(b, &c, 1);
+}
+
 int mgr_buf_addu(struct mgr_buf *b, uint64_t value);
 int mgr_buf_addf(struct mgr_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 int mgr_buf_vaddf(struct mgr_buf *b, const char *fmt, va_list ap)

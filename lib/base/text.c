@@ -53,6 +53,17 @@ mgr_text_is_utf8(const char *p, size_t n)
 	return true;
 }
 
+/* How many bytes at p stay as they are: the usual case, taken in one piece. */
+static size_t
+plain_n(const char *p, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && p[i] >= 0x20 && p[i] < 0x7f && p[i] != '\\' && p[i] != '"')
+		i++;
+	return i;
+}
+
 int
 mgr_text_escape(struct mgr_buf *b, const char *p, size_t n, size_t max)
 {
@@ -60,11 +71,19 @@ mgr_text_escape(struct mgr_buf *b, const char *p, size_t n, size_t max)
 	int r = 0;
 
 	while (n > 0 && r == 0) {
+		size_t used = mgr_buf_n(b) - start;
+		if (used >= max)
+			return mgr_buf_adds(b, "...");
+		size_t plain = plain_n(p, n < max - used ? n : max - used);
+		if (plain > 0) {
+			r = mgr_buf_add(b, p, plain);
+			p += plain;
+			n -= plain;
+			continue;
+		}
 		size_t len = mgr_text_utf8(p, n);
 		unsigned char c = (unsigned char)p[0];
 
-		if (mgr_buf_n(b) - start >= max)
-			return mgr_buf_adds(b, "...");
 		if (len == 0 || c < 0x20 || c == 0x7f || c == '\\' || c == '"') {
 			r = mgr_buf_addf(b, "\\x%02x", c);
 			len = 1;
