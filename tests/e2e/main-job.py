@@ -2,8 +2,10 @@
 """TAP: the main job, command by command as the manual shows it."""
 import json
 import os
+import shutil
 import socket
 import stat
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -142,6 +144,25 @@ def bad_input(s):
         t.eq(other.left(), [], 'and nothing is left of it')
 
 
+def other_user(s):
+    """Another uid gets nowhere: by the folder, by the socket's mode, and by the kernel's word on who asks."""
+    if os.geteuid() != 0:
+        t.skip('another uid is refused', 'only root can become another user')
+        return
+    sock = s.runtime + '/hub.sock'
+    program = shutil.copy(shutil.which('mgr-ctl', path=s.env['PATH']), s.dir)  # the build may be in a folder of ours
+    for path, mode, what in ((s.dir, 0o755, 'the folder'), (s.runtime, 0o755, 'the mode of the socket'),
+                             (sock, 0o666, 'its credentials')):
+        os.chmod(path, mode)
+        p = subprocess.run([program, 'ls'], env=s.env, user=65534, group=65534, extra_groups=[], cwd='/',
+                           capture_output=True, timeout=20)
+        t.eq((p.returncode, p.stdout), (7, b''), f'another uid is refused by {what}: exit 7')
+    os.chmod(sock, 0o600)
+    os.chmod(s.runtime, 0o700)
+    os.chmod(s.dir, 0o700)
+    t.eq(s.ctl('ls')[0], 0, 'its owner is served on')
+
+
 def stored(s):
     """Registrations come back; the runtime folder does not keep anything."""
     mode = stat.S_IMODE(os.stat(s.runtime).st_mode)
@@ -203,6 +224,7 @@ with Stack('-j', '2') as s:
     bus(s)
     listings(s)
     bad_input(s)
+    other_user(s)
     stored(s)
 up_file()
 with Stack(start=False) as s:
